@@ -1,0 +1,1 @@
+"""What the bot listens to on Discord, a module for each feature; all of them hand over to the reception."""

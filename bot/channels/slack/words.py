@@ -1,0 +1,31 @@
+"""The adapter's own few sentences: where an answer went, and what the platform makes us say."""
+
+ANSWERED_DIRECTLY = "I have answered you in a direct message: nobody else should read along there."
+TAKEN_DIRECTLY = "Let us talk in our direct messages: I answer you there."
+NOT_YOURS = "This button belongs to somebody else's conversation. Write to me directly, and I will help you."
+OVER = "This button belongs to a conversation that has ended. Just write what you need."
+UNLINKED = "Done. I no longer know who you are here; I will ask again when it matters."
+NOT_LINKED = "You were not linked to an account here, so there is nothing to forget."
+NO_BRAND = "This workspace is not connected to a help desk yet. Whoever runs the app has to set that up."
+USAGE = (
+    "Write `/support` and what you need, such as `/support I was charged twice`. I answer in our direct messages. "
+    "`/support unlink` makes me forget which account is yours."
+)
+TROUBLE = "Something went wrong on our side, and I could not take that in. Please send it again in a moment."
+CODE_FORM = "Enter the code"
+REPORT_FORM = "Fill in one form instead"
+A_DAY = "A day, such as 9 March or last Tuesday"
+FILE_NOT_SENT = "Slack did not take the file {name}, so it could not be sent here."
+FILE_NOT_READ = "I could not get the file {name} from Slack. Please send it again."
+NO_AGENT = (
+    "You are not one of the agents of this brand, so nothing was done. Whoever runs the help desk can add you: "
+    "`supportbot agents add`, or `supportbot agents slack` to say who you are here."
+)
+FILE_AT_DESK = "{name} could not be put here. It is with the conversation: {link}"
+NO_FILES_IN_NOTES = "A note has no files: only its words were kept, and the customer was sent nothing."
+STAYS_SAID = "The customer has this as you first wrote it. Write again to correct it."
+PRESS_AGAIN = "Slack gave us no time to open the form. Please press the button again."
+EDITED = "Edited at {at} to: {text}"
+DELETED = "Deleted at {at}"
+EDITED_BEFORE = "{who} edited at {at} what they had written (“{before}”) to: {text}"
+DELETED_BEFORE = "{who} deleted at {at} what they had written: “{before}”"

@@ -1,0 +1,1 @@
+"""The help-center widget's HTTP API."""

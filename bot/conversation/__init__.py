@@ -1,0 +1,1 @@
+"""The one door for messages, and the dialogue engine behind it."""

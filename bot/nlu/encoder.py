@@ -1,0 +1,136 @@
+"""Sentence vectors by all-MiniLM-L6-v2 on onnxruntime, remembered within bounds."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from bot.nlu import assets
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+DIMENSIONS = 384
+# The output of the fourth of six layers. The file does not offer it; see `_with_output`.
+MIDDLE_LAYER = "layer_norm_8"
+MAX_TOKENS = 128
+MAX_CHARACTERS = 2000
+CACHE_SIZE = 2048
+BATCH = 16
+
+
+class SentenceEncoder:
+    """Turns a text into one vector of unit length (mean of its token vectors), and into that of a middle layer, which
+    the intent classifier reads as well; one run gives both. Safe to share between threads.
+    """
+
+    def __init__(self, model: assets.Asset, tokenizer: assets.Asset, *, cache_size: int = CACHE_SIZE) -> None:
+        import onnxruntime
+        from tokenizers import Tokenizer
+
+        options = onnxruntime.SessionOptions()
+        # One run waits for memory more than it computes, and two cores fetch twice as fast. Threads that spin while
+        # they wait would take the cores from everything else.
+        options.intra_op_num_threads = min(2, os.cpu_count() or 1)
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        graph = _with_output(model.path.read_bytes(), MIDDLE_LAYER)
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own errors have no common base
+            raise assets.AssetError(
+                f"The {model.name} at {model.path} cannot be used: {error}", asset=model.name, path=str(model.path)
+            ) from error
+        self._tokenizer = Tokenizer.from_file(str(tokenizer.path))
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._cache: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._cache_size = cache_size
+        self._lock = threading.Lock()
+        self.sha256 = model.sha256
+
+    def encode(self, text: str) -> NDArray[np.float32]:
+        """The read-only vector of a text, shape (384,). Beyond 128 word pieces the rest of a text is not read."""
+        return self.layers(text)[0]
+
+    def encode_all(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """The vectors of many texts, shape (n, 384)."""
+        return self.layers_of_all(texts)[:, 0]
+
+    def layers(self, text: str) -> NDArray[np.float32]:
+        """The read-only vectors of a text in the last layer (of unit length) and a middle one, shape (2, 384)."""
+        key = text[:MAX_CHARACTERS]
+        with self._lock:
+            vectors = self._cache.get(key)
+            if vectors is not None:
+                self._cache.move_to_end(key)
+                return vectors
+        (vectors,) = self._run([self._tokens(key)])
+        vectors.flags.writeable = False
+        with self._lock:
+            self._cache[key] = vectors
+            if len(self._cache) > self._cache_size:
+                self._cache.popitem(last=False)
+        return vectors
+
+    def layers_of_all(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """`layers` of many texts, shape (n, 2, 384): several of as many tokens in one run, which needs no padding."""
+        import numpy as np
+
+        vectors = np.zeros((len(texts), 2, DIMENSIONS), np.float32)
+        tokens = [self._tokens(text[:MAX_CHARACTERS]) for text in texts]
+        by_length = sorted(range(len(texts)), key=lambda i: len(tokens[i]))
+        batches = [
+            alike[start : start + BATCH]
+            for alike in (list(group) for _, group in groupby(by_length, key=lambda i: len(tokens[i])))
+            for start in range(0, len(alike), BATCH)
+        ]
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as threads:
+            runs = threads.map(self._run, ([tokens[i] for i in batch] for batch in batches))
+            for batch, run in zip(batches, runs, strict=True):
+                vectors[batch] = run
+        return vectors
+
+    def _tokens(self, text: str) -> list[int]:
+        tokens: list[int] = self._tokenizer.encode(text).ids
+        return tokens
+
+    def _run(self, tokens: list[list[int]]) -> NDArray[np.float32]:
+        """The vectors of texts of the same number of tokens, shape (n, 2, 384)."""
+        import numpy as np
+
+        ids = np.asarray(tokens, dtype=np.int64)
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
+        last, middle = self._session.run(None, inputs)
+        vectors: NDArray[np.float32] = np.stack([last.mean(axis=1), middle.mean(axis=1)], axis=1)
+        vectors[:, 0] /= np.linalg.norm(vectors[:, 0], axis=1, keepdims=True)
+        return vectors
+
+
+def _with_output(model: bytes, name: str) -> bytes:
+    """An ONNX model that also gives out one of its inner tensors, of floats.
+
+    A message of Protocol Buffers that is appended to another adds to its lists; so this appends a `ModelProto` of a
+    `graph` (field 7) of one `output` (12), which has a `name` (1) and a `type` (2): a `tensor_type` (1) of the
+    `elem_type` (1) float (1).
+    """
+
+    def message(field: int, content: bytes) -> bytes:
+        return bytes([field << 3 | 2, len(content)]) + content
+
+    kind = message(2, message(1, bytes([1 << 3, 1])))
+    return model + message(7, message(12, message(1, name.encode()) + kind))
+
+
+@lru_cache(maxsize=1)
+def shared_encoder() -> SentenceEncoder:
+    """The process's one encoder, verified and loaded at first use. Raises `AssetError`."""
+    return SentenceEncoder(assets.verify(assets.ENCODER), assets.verify(assets.TOKENIZER))

@@ -1,0 +1,1 @@
+"""What the browser gets: the demo help center and the widget's files."""

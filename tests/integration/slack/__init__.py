@@ -1,0 +1,1 @@
+"""Slack over its real protocol, with a scripted engine."""
