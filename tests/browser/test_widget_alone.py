@@ -35,7 +35,7 @@ def base(fake: FakeSupport) -> Iterator[str]:
 def context(browser: Browser) -> Iterator[BrowserContext]:
     """A fresh browser profile with a desktop window."""
     fresh = browser.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    fresh.set_default_timeout(10_000)
+    fresh.set_default_timeout(30_000)
     fresh.add_init_script(
         "window.violations = []; addEventListener('securitypolicyviolation', e => violations.push(e.violatedDirective))"
     )
@@ -291,6 +291,30 @@ def test_signing_out_in_one_tab_clears_the_other(fake: FakeSupport, visit: Visit
     tabs[0].evaluate("SupportBot.setIdentity(null)")
     expect(tabs[1].get_by_role("heading", name="How can we help?", exact=True)).to_be_visible()
     expect(log(tabs[1]).locator(".msg")).to_have_count(0)
+
+
+@pytest.mark.parametrize("meanwhile", ["whole record", "read mark", "nothing"])
+def test_a_sign_out_elsewhere_holds_whatever_this_tab_stored_meanwhile(
+    fake: FakeSupport, visit: Visit, meanwhile: str
+) -> None:
+    """The other tab's news arrives after this tab has marked something as read, and so put its own record back."""
+    page = visit("/bare", panel=False)
+    page.evaluate("token => { SupportBot.boot({brand: 'joltsms', identity: token}); SupportBot.show() }", jwt("ava"))
+    expect(page.get_by_role("heading", name="Hi Ava, how can we help?")).to_be_visible()
+    write(page, "Ava's secret")
+    expect(log(page).get_by_text("You wrote: Ava's secret")).to_be_visible()
+    page.evaluate(
+        """meanwhile => {
+        const key = 'supportbot:joltsms', { user } = JSON.parse(localStorage[key]);
+        delete localStorage[key];
+        if (meanwhile === 'whole record') localStorage[key] = JSON.stringify({ user });
+        if (meanwhile === 'read mark') localStorage[key] = JSON.stringify({ user: { sub: user.sub, read: 2 } });
+        dispatchEvent(new StorageEvent('storage', { key, newValue: null })) }""",
+        meanwhile,
+    )
+    expect(page.get_by_role("heading", name="How can we help?", exact=True)).to_be_visible()
+    expect(log(page).locator(".msg")).to_have_count(0)
+    assert page.evaluate("(JSON.parse(localStorage['supportbot:joltsms'] ?? '{}')).user") is None
 
 
 def test_a_fresh_proof_of_identity_is_asked_for_when_one_is_refused(fake: FakeSupport, visit: Visit) -> None:

@@ -73,6 +73,13 @@
       }
     },
   });
+  const parsed = (json) => {
+    try {
+      return JSON.parse(json);
+    } catch {
+      return null;
+    }
+  };
   const lasting = storage('localStorage');
   const perTab = storage('sessionStorage');
 
@@ -274,7 +281,7 @@
       const until = { signal: this.life.signal };
       window.addEventListener('online', () => this.hurry(), until);
       window.addEventListener('offline', () => this.setLost(true), until);
-      window.addEventListener('storage', (event) => event.key === this.key && this.otherTab(), until);
+      window.addEventListener('storage', (event) => this.writtenElsewhere(event), until);
       document.addEventListener('visibilitychange', () => this.visibility(), until);
     }
 
@@ -523,21 +530,34 @@
     }
 
     /** Another tab changed the stored record: it signed out, renewed the session, or read something. */
-    otherTab() {
-      if (!this.token) return;
-      const record = this.record();
-      const slot = record[this.slot];
-      if (!slot || (this.slot === 'user' && slot.sub !== this.subject)) {
-        if (this.slot === 'anon' && record.user) return; // signed in over there; this page will say so itself
+    writtenElsewhere({ key, newValue }) {
+      if (!this.token || (key !== null && key !== this.key)) return; // the key is null when everything was cleared
+      // Whether it signed out is in what it wrote: the record may hold this tab's own words by now, written meanwhile.
+      const written = parsed(newValue) ?? {};
+      const theirs = written[this.slot];
+      if (!theirs || (this.slot === 'user' && theirs.sub !== this.subject)) {
+        if (this.slot === 'anon' && written.user) return; // signed in over there; this page will say so itself
+        this.forgetStored();
         this.identity = null;
         this.wipe();
         if (this.view?.isOpen) this.restart().catch(() => {});
-      } else if (slot.token && slot.token !== this.token) {
+        return;
+      }
+      const slot = this.stored();
+      if (slot.token && slot.token !== this.token) {
         this.restart().catch(() => {});
       } else if ((slot.read ?? 0) > this.read) {
         this.read = slot.read;
         this.changed();
       }
+    }
+
+    /** Take this session off the device's record, unless a newer one stands there by now. */
+    forgetStored() {
+      const record = this.record();
+      if (record[this.slot]?.token && record[this.slot].token !== this.token) return;
+      delete record[this.slot];
+      lasting.set(this.key, Object.keys(record).length ? record : null);
     }
 
     end() {
