@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bot.conversation import rasa_runtime
+from bot.conversation.interpreter import Interpreter
 from bot.errors import SupportBotError
 
 if TYPE_CHECKING:
@@ -135,6 +136,9 @@ class DialogueEngine(Protocol):
     async def parse(self, text: str, *, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What a text means: `text`, `intent`, `intent_ranking`, `entities`. Changes nothing."""
 
+    def foresee(self, texts: Sequence[str]) -> None:
+        """Texts that will probably be parsed soon; an engine may begin with them. Never raises."""
+
     async def answer(self, turn: EngineTurn, state: DialogueState | None) -> EngineResult:
         """The answer to a turn; `state` is None for a conversation's first. Raises EngineError."""
 
@@ -193,13 +197,15 @@ class RasaEngine:
             reason = rasa_runtime.explain(error)
             raise EngineError(f"The model {model.name} cannot be loaded: {reason}", model=str(model)) from error
         self._intents = frozenset(self._processor.domain.intents) - RESERVED_INTENTS
-        # One thread: the pipeline's parts are not made for two messages at once; the event loop stays free meanwhile.
-        self._interpreter = ThreadPoolExecutor(1, thread_name_prefix="interpreter")
+        self._interpreter = Interpreter(self._processor)
 
     async def parse(self, text: str, *, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """What a text means: `text`, `intent`, `intent_ranking`, `entities`. Changes nothing."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._interpreter, self._processor.understand, text, metadata or {})
+        return await self._interpreter.understand(text, metadata or {})
+
+    def foresee(self, texts: Sequence[str]) -> None:
+        """Texts that will probably be parsed soon: the engine begins with them now if it has nothing else to do."""
+        self._interpreter.foresee(texts)
 
     async def answer(self, turn: EngineTurn, state: DialogueState | None) -> EngineResult:
         """The answer to a turn; `state` is None for a conversation's first. Raises EngineError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,7 +22,7 @@ from bot.conversation.engine import (
     UnusableState,
 )
 from bot.conversation.locks import Bus, Locks
-from bot.conversation.messages import Exchange, InboundMessage, MessageView, Reply
+from bot.conversation.messages import MAX_TEXT, Exchange, InboundMessage, MessageView, Reply, clean
 from bot.conversation.people import DESK, WithPeople
 from bot.conversation.reception import Reception
 from bot.dialogue.interpretation import (
@@ -44,6 +45,8 @@ from bot.store.unit_of_work import Store, UnitOfWork
 
 TURN_SECONDS = 30.0  # a turn that takes longer has failed
 _RETRY_SECONDS = 0.05
+_CLAUSES_AHEAD = 3  # parts of a message understood together with it; of a story hardly more are read
+_RELAYED = 1_000
 log = structlog.get_logger("supportbot.turn")
 _Answers = dict[str, tuple[MessageView, ...] | None]
 """What was said to which message; None where somebody else's answer to it is stored."""
@@ -91,6 +94,7 @@ class Gateway(WithPeople):
         self._turn_seconds = turn_seconds
         self._phrases = phrases or load_phrases()
         self._reception = Reception(packs, self._phrases)
+        self._relayed: OrderedDict[str, None] = OrderedDict()  # conversations of which the last message went to people
 
     async def receive(self, inbound: InboundMessage, *, admit: Callable[[UnitOfWork], None] | None = None) -> Exchange:
         """Take a message in and return what was said to it; the same message again returns the same answer.
@@ -178,6 +182,7 @@ class Gateway(WithPeople):
         self, inbound: InboundMessage, admit: Callable[[UnitOfWork], None] | None, *, start: bool
     ) -> history.Arrival:
         now = self._clock.now()
+        self._foresee(inbound)
 
         def attend(uow: UnitOfWork, message: MessageView, payload: Mapping[str, Any]) -> history.Attention | None:
             return self._reception.attend(uow, message, payload, now=now)
@@ -187,7 +192,19 @@ class Gateway(WithPeople):
             served = arrival.turn is None or arrival.turn.conversation.brand in self._packs
             return arrival if served else replace(arrival, turn=None)
 
-        return await self._store.writing(take_in)
+        arrival = await self._store.writing(take_in)
+        self._relayed.pop(inbound.conversation_id, None)
+        if arrival.relayed:
+            self._relayed[inbound.conversation_id] = None
+            if len(self._relayed) > _RELAYED:
+                self._relayed.popitem(last=False)
+        return arrival
+
+    def _foresee(self, inbound: InboundMessage) -> None:
+        """Have the engine begin with a message while it is stored, unless people have the conversation."""
+        text = clean(inbound.text)
+        if text and len(text) <= MAX_TEXT and inbound.conversation_id not in self._relayed:
+            self._engine.foresee([text, *clauses_of(text)[:_CLAUSES_AHEAD]])
 
     async def _begin(self, conversation_id: str) -> history.TurnStart | None:
         def begin(uow: UnitOfWork) -> history.TurnStart | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,6 +44,7 @@ from rasa_sdk.interfaces import ActionExecutionRejection as RejectedByAction
 
 from bot.conversation.engine import ActionFailed, EngineError, TurnTooLong, UnusableResponse
 from bot.conversation.rasa_runtime import index_rules
+from bot.nlu.components import IntentModel
 
 Component = TypeVar("Component")
 _MOST_SITUATIONS = 10_000
@@ -246,6 +247,7 @@ class TurnProcessor(MessageProcessor):
         self.action_endpoint = InProcessActions(executor, self.domain.as_dict())
         self._fills_slots = _fills_slots(self.domain)
         self._has_featured_slots = any(slot.has_features() for slot in self.domain.slots)
+        self._intent_models = self.graph_runner.components(IntentModel)
         self._predictions: dict[tuple[Any, ...], PolicyPrediction] = {}
         # Rasa's last node turns a typed `/intent{...}` into that intent; ours is the one before it.
         nodes = self.model_metadata.predict_schema.nodes
@@ -260,6 +262,11 @@ class TurnProcessor(MessageProcessor):
                 Path(directory), Path(model_path), LocalModelStorage, SequentialGraphRunner
             )
         return Path(model_path).name, metadata, runner
+
+    def foresee(self, texts: Sequence[str]) -> None:
+        """Do together what `understand` of each of these texts would need most of its time for."""
+        for model in self._intent_models:
+            model.foresee(texts)
 
     def understand(self, text: str, metadata: Mapping[str, Any]) -> dict[str, Any]:
         """Rasa's parse of a text; a leading `/` has no meaning."""

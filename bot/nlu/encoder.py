@@ -12,13 +12,14 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bot.nlu import assets
+from bot.nlu.quantise import ready_to_run
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 DIMENSIONS = 384
-# The output of the fourth of six layers. The file does not offer it; see `_with_output`.
+# The output of the fourth of six layers, which the file does not offer by itself.
 MIDDLE_LAYER = "layer_norm_8"
 MAX_TOKENS = 128
 MAX_CHARACTERS = 2000
@@ -36,16 +37,14 @@ class SentenceEncoder:
         from tokenizers import Tokenizer
 
         options = onnxruntime.SessionOptions()
-        # One run waits for memory more than it computes, and two cores fetch twice as fast. Threads that spin while
-        # they wait would take the cores from everything else.
-        options.intra_op_num_threads = min(2, os.cpu_count() or 1)
+        # A message is too little work to share: a second thread, woken for each of fifty small steps, makes it slower.
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        graph = _with_output(model.path.read_bytes(), MIDDLE_LAYER)
         try:
+            graph = ready_to_run(model.path.read_bytes(), MIDDLE_LAYER)
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own errors have no common base
+        except Exception as error:  # onnx's and onnxruntime's own errors have no common base
             raise assets.AssetError(
                 f"The {model.name} at {model.path} cannot be used: {error}", asset=model.name, path=str(model.path)
             ) from error
@@ -67,19 +66,27 @@ class SentenceEncoder:
 
     def layers(self, text: str) -> NDArray[np.float32]:
         """The read-only vectors of a text in the last layer (of unit length) and a middle one, shape (2, 384)."""
-        key = text[:MAX_CHARACTERS]
+        return self.layers_of_few([text])[0]
+
+    def layers_of_few(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        """`layers` of a few texts, those not remembered in one run, which costs less than one after the other."""
+        keys = [text[:MAX_CHARACTERS] for text in texts]
+        found: dict[str, NDArray[np.float32]] = {}
         with self._lock:
-            vectors = self._cache.get(key)
-            if vectors is not None:
-                self._cache.move_to_end(key)
-                return vectors
-        (vectors,) = self._run([self._tokens(key)])
-        vectors.flags.writeable = False
-        with self._lock:
-            self._cache[key] = vectors
-            if len(self._cache) > self._cache_size:
-                self._cache.popitem(last=False)
-        return vectors
+            for key in keys:
+                if (vectors := self._cache.get(key)) is not None:
+                    self._cache.move_to_end(key)
+                    found[key] = vectors
+        new = list(dict.fromkeys(key for key in keys if key not in found))
+        if new:
+            for key, vectors in zip(new, self._run([self._tokens(key) for key in new]), strict=True):
+                found[key] = vectors.copy()
+                found[key].flags.writeable = False
+            with self._lock:
+                self._cache.update((key, found[key]) for key in new)
+                while len(self._cache) > self._cache_size:
+                    self._cache.popitem(last=False)
+        return [found[key] for key in keys]
 
     def layers_of_all(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """`layers` of many texts, shape (n, 2, 384): several of as many tokens in one run, which needs no padding."""
@@ -104,30 +111,19 @@ class SentenceEncoder:
         return tokens
 
     def _run(self, tokens: list[list[int]]) -> NDArray[np.float32]:
-        """The vectors of texts of the same number of tokens, shape (n, 2, 384)."""
+        """The vectors of texts, shape (n, 2, 384); those of fewer tokens than the longest are padded."""
         import numpy as np
 
-        ids = np.asarray(tokens, dtype=np.int64)
-        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
-        last, middle = self._session.run(None, inputs)
-        vectors: NDArray[np.float32] = np.stack([last.mean(axis=1), middle.mean(axis=1)], axis=1)
+        lengths = np.array([[len(one)] for one in tokens])
+        ids = np.zeros((len(tokens), lengths.max()), np.int64)
+        mask = np.arange(ids.shape[1]) < lengths
+        ids[mask] = np.concatenate(tokens)
+        inputs = {"input_ids": ids, "attention_mask": mask.astype(np.int64), "token_type_ids": np.zeros_like(ids)}
+        layers = self._session.run(None, inputs)
+        shares = (mask / lengths).astype(np.float32)[:, None]  # of a token in its text's mean
+        vectors: NDArray[np.float32] = np.concatenate([shares @ layer for layer in layers], axis=1)
         vectors[:, 0] /= np.linalg.norm(vectors[:, 0], axis=1, keepdims=True)
         return vectors
-
-
-def _with_output(model: bytes, name: str) -> bytes:
-    """An ONNX model that also gives out one of its inner tensors, of floats.
-
-    A message of Protocol Buffers that is appended to another adds to its lists; so this appends a `ModelProto` of a
-    `graph` (field 7) of one `output` (12), which has a `name` (1) and a `type` (2): a `tensor_type` (1) of the
-    `elem_type` (1) float (1).
-    """
-
-    def message(field: int, content: bytes) -> bytes:
-        return bytes([field << 3 | 2, len(content)]) + content
-
-    kind = message(2, message(1, bytes([1 << 3, 1])))
-    return model + message(7, message(12, message(1, name.encode()) + kind))
 
 
 @lru_cache(maxsize=1)

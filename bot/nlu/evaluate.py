@@ -340,10 +340,11 @@ class _Remembering:
         self._encoder = encoder
         self._known: dict[str, NDArray[np.float32]] = {}
 
-    def layers(self, text: str) -> NDArray[np.float32]:
-        if text not in self._known:
-            self._known[text] = self._encoder.layers(text)
-        return self._known[text]
+    def layers_of_few(self, texts: Sequence[str]) -> list[NDArray[np.float32]]:
+        new = list(dict.fromkeys(text for text in texts if text not in self._known))
+        if new:
+            self._known.update(zip(new, self._encoder.layers_of_few(new), strict=True))
+        return [self._known[text] for text in texts]
 
     def layers_of_all(self, texts: Sequence[str]) -> NDArray[np.float32]:
         new = list(dict.fromkeys(text for text in texts if text not in self._known))

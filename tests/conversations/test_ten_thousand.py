@@ -13,7 +13,7 @@ import os
 import random
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -60,6 +60,9 @@ class Remembering:
         if key not in self._parsed:
             self._parsed[key] = await self._engine.parse(text, metadata=metadata)
         return json.loads(json.dumps(self._parsed[key]))  # type: ignore[no-any-return]
+
+    def foresee(self, texts: Sequence[str]) -> None:
+        """What was asked once is known."""
 
     async def answer(self, turn: EngineTurn, state: DialogueState | None) -> EngineResult:
         """The engine's answer."""

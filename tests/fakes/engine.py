@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from bot.conversation.engine import DialogueState, EngineReply, EngineResult, EngineTurn
@@ -35,10 +35,15 @@ class ScriptedEngine:
     def __init__(self, script: Script = echo) -> None:
         self.script = script
         self.asked: list[EngineTurn] = []
+        self.foreseen: list[list[str]] = []
 
     async def parse(self, text: str, *, metadata: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Takes every text for information."""
         return {"text": text, "intent": {"name": "inform", "confidence": 1.0}, "entities": [], "intent_ranking": []}
+
+    def foresee(self, texts: Sequence[str]) -> None:
+        """Remembers it."""
+        self.foreseen.append(list(texts))
 
     async def answer(self, turn: EngineTurn, state: DialogueState | None) -> EngineResult:
         """Whatever the script says."""

@@ -16,7 +16,7 @@ from bot.conversation.engine import DialogueState, EngineError, EngineResult, En
 from bot.conversation.gateway import Gateway
 from bot.conversation.locks import LocalBus, LocalLocks
 from bot.conversation.messages import Exchange, InboundMessage, MessageView, Reply
-from bot.errors import InvalidInput, TooMany
+from bot.errors import InvalidInput, TooLarge, TooMany
 from bot.ids import new_id
 from bot.policy.loader import load_packs
 from bot.policy.pack import Pack
@@ -243,6 +243,27 @@ async def test_the_bot_is_silent_where_people_answer(door: Door) -> None:
     exchange = await door.say("hello?")
     assert exchange.replies == ()
     assert door.engine.asked == []
+
+
+async def test_the_engine_begins_with_a_message_while_it_is_stored(door: Door) -> None:
+    await door.say(" cancel my number\x00, and where is my refund? ")
+    assert door.engine.foreseen == [
+        ["cancel my number, and where is my refund?", "cancel my number", "where is my refund?"]
+    ]
+
+
+async def test_the_engine_does_not_begin_with_what_people_read_or_nobody_takes(door: Door) -> None:
+    door.give_to("queued")
+    await door.say("to the queue")  # not known before it is stored
+    door.engine.foreseen.clear()
+    await door.say("hello?")
+    with pytest.raises(TooLarge):
+        await door.say("x" * 4001)
+    assert door.engine.foreseen == []
+    door.give_to("bot")
+    await door.say("and now?")
+    await door.say("and then?")
+    assert door.engine.foreseen == [["and then?"]]
 
 
 async def test_the_bot_answers_again_when_people_give_the_conversation_back(door: Door) -> None:

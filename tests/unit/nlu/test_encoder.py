@@ -24,8 +24,24 @@ def test_every_text_has_a_unit_vector(text: str) -> None:
 
 def test_many_at_once_are_the_same_as_one_by_one() -> None:
     texts = ["cancel my number", "where is my refund", "a much longer message, so that lengths differ within the batch"]
-    together = shared_encoder().encode_all(texts)
-    assert np.array_equal(together, np.stack([shared_encoder().encode(text) for text in texts]))
+    encoder = SentenceEncoder(assets.verify(assets.ENCODER), assets.verify(assets.TOKENIZER))
+    alone = np.stack([encoder.layers(text) for text in texts])
+    few = SentenceEncoder(assets.verify(assets.ENCODER), assets.verify(assets.TOKENIZER)).layers_of_few(texts)
+    assert np.allclose(np.stack(few), alone, atol=1e-5)  # shorter ones are padded
+    assert np.allclose(encoder.layers_of_all(texts), alone, atol=1e-5)
+
+
+def test_of_a_few_only_those_not_remembered_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = SentenceEncoder(assets.verify(assets.ENCODER), assets.verify(assets.TOKENIZER))
+    one = encoder.layers("one")
+    ran: list[int] = []
+    run = encoder._run
+    monkeypatch.setattr(encoder, "_run", lambda tokens: ran.append(len(tokens)) or run(tokens))
+    found = encoder.layers_of_few(["two", "one", "two", "three"])
+    assert ran == [2]
+    assert found[1] is one
+    assert found[0] is found[2]
+    assert not np.array_equal(found[0], found[3])
 
 
 def test_the_cache_keeps_the_latest_within_its_bound() -> None:

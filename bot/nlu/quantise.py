@@ -1,0 +1,89 @@
+"""The sentence encoder's file made ready to be run: matrices in blocks of 8 bits, and a middle layer given out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+# Weights that share a scale. Longer blocks are hardly faster: of 12 tokens 32 take 2.6 ms where 128 take 2.2, and
+# leave cosines of 0.9994 and 0.998 to the vectors that the file's own way of computing (4.0 ms) gives.
+BLOCK = 32
+_INT8_ARITHMETIC = 4  # the operator's `accuracy_level`: what comes in is taken in blocks of 8 bits, too
+
+
+def ready_to_run(model: bytes, middle_layer: str) -> bytes:
+    """An ONNX model that multiplies with 8 bits where it stores 8 bits, and that has one inner tensor more as output.
+
+    The file stores matrices in 8 bits, one scale a column, and means them to be unpacked to 32 bits when loaded. With
+    a scale for every 32 weights, and for as many of the values that come in, onnxruntime's `MatMulNBits` multiplies
+    8 bits with 8 bits and needs no unpacking. With a scale for all values that come in, as in its older way of
+    quantising, the vectors of short texts are off by far more than understanding can take (cosines of 0.93).
+    """
+    import onnx
+
+    proto = onnx.load_from_string(model)
+    graph = proto.graph
+    constants = {one.name: one for one in graph.initializer}
+    makers = {output: node for node in graph.node for output in node.output}
+    unpacking: set[str] = set()
+    for node in graph.node:
+        stored = _stored_in_8_bits(node.input[1], makers) if node.op_type == "MatMul" else None
+        if stored is None:
+            continue
+        names, nodes = stored
+        weights, scales = (onnx.numpy_helper.to_array(constants[name]).astype(np.float32) for name in names)
+        blocks, block_scales = in_blocks(weights * scales)
+        added = [f"{node.input[1]}_blocks", f"{node.input[1]}_block_scales"]
+        graph.initializer.append(onnx.numpy_helper.from_array(blocks, added[0]))
+        graph.initializer.append(onnx.numpy_helper.from_array(block_scales.reshape(-1), added[1]))
+        unpacking.update(nodes)
+        rows, columns = weights.shape
+        node.CopyFrom(
+            onnx.helper.make_node(
+                "MatMulNBits",
+                [node.input[0], *added],
+                list(node.output),
+                domain="com.microsoft",
+                K=rows,
+                N=columns,
+                bits=8,
+                block_size=BLOCK,
+                accuracy_level=_INT8_ARITHMETIC,
+            )
+        )
+    kept = [node for node in graph.node if node.output[0] not in unpacking]
+    del graph.node[:]
+    graph.node.extend(kept)
+    proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    graph.output.append(onnx.helper.make_tensor_value_info(middle_layer, onnx.TensorProto.FLOAT, None))
+    ready: bytes = proto.SerializeToString()
+    return ready
+
+
+def in_blocks(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """A matrix (k, n) as `MatMulNBits` wants it: bytes of which 128 is zero, shape (n, k / 32, 32), and their scales.
+
+    Raises ValueError where k is no multiple of 32.
+    """
+    rows, columns = weights.shape
+    if rows % BLOCK:
+        raise ValueError(f"A matrix of {rows} rows has no whole number of blocks of {BLOCK}.")
+    blocks = weights.T.reshape(columns, rows // BLOCK, BLOCK)
+    scales = np.maximum(np.abs(blocks).max(axis=2) / 127, np.finfo(np.float32).tiny).astype(np.float32)
+    return (np.round(blocks / scales[:, :, None]) + 128).astype(np.uint8), scales
+
+
+def _stored_in_8_bits(name: str, makers: Mapping[str, Any]) -> tuple[tuple[str, str], set[str]] | None:
+    """The stored weights and scales of a matrix that is unpacked as `Cast(weights) * scales`, and what unpacks it."""
+    scaled = makers.get(name)
+    if scaled is None or scaled.op_type != "Mul":
+        return None
+    cast, scales = makers.get(scaled.input[0]), scaled.input[1]
+    if cast is None or cast.op_type != "Cast" or cast.input[0] in makers or scales in makers:
+        return None
+    return (cast.input[0], scales), {*cast.output, *scaled.output}
