@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, or_, select
 
 from bot.channels.discord.config import CHANNEL
 from bot.errors import NotFound
@@ -58,13 +58,17 @@ def last_delivered(uow: UnitOfWork, conversation_id: str) -> int:
 
 
 def with_buttons_open(uow: UnitOfWork, *, since: datetime, before: datetime) -> list[tuple[str, str, int]]:
-    """Conversations whose last word, said in that time, is the bot's and has buttons: id, brand, its number."""
+    """Conversations whose last word, said in that time, is the bot's and has buttons: id, brand, its number.
+
+    What was being sent when a process died may have arrived, and counts.
+    """
     found = uow.session.execute(
         select(Conversation.id, Conversation.brand, Message.seq, Message.buttons)
         .join(Message, (Message.conversation_id == Conversation.id) & (Message.seq == Conversation.last_seq))
         .join(Delivery, Delivery.message_id == Message.id)
         .where(Conversation.channel == CHANNEL, Conversation.owner == "bot", Message.author == "bot")
-        .where(Delivery.status == "delivered", Message.created_at >= since, Message.created_at < before)
+        .where(or_(Delivery.status == "delivered", and_(Delivery.status == "pending", Delivery.attempts > 0)))
+        .where(Message.created_at >= since, Message.created_at < before)
         .order_by(Conversation.id)
     ).all()
     return [(row.id, row.brand, row.seq) for row in found if row.buttons]

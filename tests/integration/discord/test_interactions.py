@@ -6,6 +6,7 @@ import threading
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from bot.app import App
 from bot.channels.discord.reception import _STORE_SECONDS
@@ -13,7 +14,7 @@ from bot.conversation.engine import DialogueState, EngineReply, EngineResult, En
 from bot.conversation.messages import Reply
 from bot.dialogue.asking import Asking, Expect, FlowState
 from bot.services import agents, handoff
-from bot.store.tables import Conversation
+from bot.store.tables import Conversation, Delivery
 from tests.fakes.clock import FakeClock
 from tests.fakes.discord_rules import File
 from tests.fakes.discord_server import ACKNOWLEDGE_SECONDS, DiscordServer
@@ -121,17 +122,23 @@ async def test_what_could_not_be_stored_is_said_and_can_be_done_again(
         assert [m.text for m in messages(app) if m.author == "customer"] == ["Hello", "Go on"]
 
 
+@pytest.mark.parametrize("recorded", ["pending", "delivered"])
 async def test_a_click_while_nobody_listens_is_asked_for_again_once(
-    server: DiscordServer, starts: Starts, scripted: ScriptedEngine, clock: FakeClock
+    server: DiscordServer, starts: Starts, scripted: ScriptedEngine, clock: FakeClock, recorded: str
 ) -> None:
-    """Discord shows that it failed, and never says it to the next session."""
+    """Discord shows that it failed, and never says it to the next session. `recorded` is what a process that died knew
+    of the buttons' message, which had arrived.
+    """
     scripted.script = with_a_button
     ava, bob = server.add_person("Ava"), server.add_person("Bob")
-    async with starts(server):
+    async with starts(server) as app:
         for person in (bob, ava):
             await person.write("hello")
             await person.hears("Heard")
             clock.advance(minutes=10)
+    with app.store.write() as uow:
+        uow.session.execute(update(Delivery).values(status=recorded, attempts=1))
+        uow.commit()
     clock.advance(minutes=1)  # Bob was asked 21 minutes ago
     server.gateway.sessions.clear()
     server.acknowledge_within = -0.7
