@@ -30,6 +30,7 @@ from bot.nlu import outside
 from bot.nlu.gist import gist
 from bot.nlu.ngrams import NgramOptions, NgramVectorizer
 from bot.nlu.outside import Outside
+from bot.nlu.quantise import Likeness
 from bot.nlu.spelling import Speller
 
 if TYPE_CHECKING:
@@ -237,7 +238,8 @@ class IntentClassifier:
         self._speller = speller
         self._vectorizer = vectorizer
         self._middle_mean = middle_mean
-        self._known_vectors = known_vectors
+        self._known_vectors = known_vectors.astype(np.float16)  # as they are stored, which is all that they are for
+        self._likeness = Likeness(known_vectors)
         self._known_labels = known_labels
         self._vector_weights = vector_weights
         self._ngram_weights = ngram_weights
@@ -314,13 +316,11 @@ class IntentClassifier:
         """Classify a few messages together, which costs less than one after the other."""
         mended = [self._speller.mend(gist(text)) for text in texts]
         vectors = _blend(np.stack(self._encoder.layers_of_few(mended)), self._middle_mean, self.options)
-        return [self._predict(text, vector) for text, vector in zip(mended, vectors, strict=True)]
+        return [self._predict(text, cosines) for text, cosines in zip(mended, self._likeness.of(vectors), strict=True)]
 
-    def _predict(self, mended: str, vector: NDArray[np.float32]) -> Prediction:
-        # `einsum`, not `@`: its threads, waiting for a core that others use, took twenty times as long; and for a few
-        # vectors at once it first copies all the known ones.
-        cosines = np.einsum("ij,j->i", self._known_vectors, vector)
+    def _predict(self, mended: str, cosines: NDArray[np.float32]) -> Prediction:
         closeness = np.exp(self.options.closeness * (cosines - 1))
+        # `einsum`, not `@`: its threads, waiting for a core that others use, took twenty times as long.
         scores = self._priors + np.einsum("i,ij->j", closeness, self._vector_weights)
         indices, values = self._vectorizer.transform(mended)
         if indices:
@@ -348,7 +348,7 @@ class IntentClassifier:
             priors=self._priors,
             middle_mean=self._middle_mean,
             idf=np.asarray(self._vectorizer.idf, np.float64),
-            known_vectors=self._known_vectors.astype(np.float16),
+            known_vectors=self._known_vectors,
         )
         meta = {
             "format": FORMAT,

@@ -12,7 +12,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from bot.nlu import assets
-from bot.nlu.quantise import ready_to_run
+from bot.nlu.quantise import one_thread, ready_to_run
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,14 +36,9 @@ class SentenceEncoder:
         import onnxruntime
         from tokenizers import Tokenizer
 
-        options = onnxruntime.SessionOptions()
-        # A message is too little work to share: a second thread, woken for each of fifty small steps, makes it slower.
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
         try:
             graph = ready_to_run(model.path.read_bytes(), MIDDLE_LAYER)
-            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(graph, one_thread(), providers=["CPUExecutionProvider"])
         except Exception as error:  # onnx's and onnxruntime's own errors have no common base
             raise assets.AssetError(
                 f"The {model.name} at {model.path} cannot be used: {error}", asset=model.name, path=str(model.path)

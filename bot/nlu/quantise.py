@@ -1,4 +1,4 @@
-"""The sentence encoder's file made ready to be run: matrices in blocks of 8 bits, and a middle layer given out."""
+"""Products of matrices in blocks of 8 bits: in the sentence encoder's file, and of a message with all known ones."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # Weights that share a scale. Longer blocks are hardly faster: of 12 tokens 32 take 2.6 ms where 128 take 2.2, and
 # leave cosines of 0.9994 and 0.998 to the vectors that the file's own way of computing (4.0 ms) gives.
 BLOCK = 32
+_DOMAIN = "com.microsoft"
 _INT8_ARITHMETIC = 4  # the operator's `accuracy_level`: what comes in is taken in blocks of 8 bits, too
 
 
@@ -37,32 +38,87 @@ def ready_to_run(model: bytes, middle_layer: str) -> bytes:
             continue
         names, nodes = stored
         weights, scales = (onnx.numpy_helper.to_array(constants[name]).astype(np.float32) for name in names)
-        blocks, block_scales = in_blocks(weights * scales)
-        added = [f"{node.input[1]}_blocks", f"{node.input[1]}_block_scales"]
-        graph.initializer.append(onnx.numpy_helper.from_array(blocks, added[0]))
-        graph.initializer.append(onnx.numpy_helper.from_array(block_scales.reshape(-1), added[1]))
+        product, initializers = _product(node.input[0], node.input[1], weights * scales, node.output[0])
+        graph.initializer.extend(initializers)
+        node.CopyFrom(product)
         unpacking.update(nodes)
-        rows, columns = weights.shape
-        node.CopyFrom(
-            onnx.helper.make_node(
-                "MatMulNBits",
-                [node.input[0], *added],
-                list(node.output),
-                domain="com.microsoft",
-                K=rows,
-                N=columns,
-                bits=8,
-                block_size=BLOCK,
-                accuracy_level=_INT8_ARITHMETIC,
-            )
-        )
     kept = [node for node in graph.node if node.output[0] not in unpacking]
     del graph.node[:]
     graph.node.extend(kept)
-    proto.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    proto.opset_import.append(onnx.helper.make_opsetid(_DOMAIN, 1))
     graph.output.append(onnx.helper.make_tensor_value_info(middle_layer, onnx.TensorProto.FLOAT, None))
     ready: bytes = proto.SerializeToString()
     return ready
+
+
+class Likeness:
+    """The products of vectors with known ones, in a tenth of the time that they take in 32 bits.
+
+    Off by less than 0.002 for vectors of unit length.
+    """
+
+    def __init__(self, known: NDArray[np.float32]) -> None:
+        """`known` has a vector a row. Raises ValueError if their length is no multiple of 32."""
+        import onnx
+        import onnxruntime
+
+        product, initializers = _product("vectors", "known", known.T, "products")
+        kind = onnx.TensorProto.FLOAT
+        graph = onnx.helper.make_graph(
+            [product],
+            "likeness",
+            [onnx.helper.make_tensor_value_info("vectors", kind, [None, known.shape[1]])],
+            [onnx.helper.make_tensor_value_info("products", kind, [None, len(known)])],
+            initializers,
+        )
+        versions = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid(_DOMAIN, 1)]
+        model = onnx.helper.make_model(graph, opset_imports=versions, ir_version=8)
+        self._session = onnxruntime.InferenceSession(
+            model.SerializeToString(), one_thread(), providers=["CPUExecutionProvider"]
+        )
+
+    def of(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The products of each vector, shape (vectors, known)."""
+        products: NDArray[np.float32] = self._session.run(None, {"vectors": vectors})[0]
+        return products
+
+
+def one_thread() -> Any:
+    """Options for an onnxruntime session of one thread.
+
+    A message is too little work to share: a second thread, woken for each of fifty small steps, makes it slower.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    return options
+
+
+def _product(left: str, name: str, weights: NDArray[np.float32], output: str) -> tuple[Any, list[Any]]:
+    """A node that multiplies `left` with a matrix (k, n) in blocks of 8 bits, and that matrix's initializers."""
+    import onnx
+
+    blocks, scales = in_blocks(weights)
+    added = [
+        onnx.numpy_helper.from_array(blocks, f"{name}_blocks"),
+        onnx.numpy_helper.from_array(scales.reshape(-1), f"{name}_block_scales"),
+    ]
+    rows, columns = weights.shape
+    node = onnx.helper.make_node(
+        "MatMulNBits",
+        [left, *(one.name for one in added)],
+        [output],
+        domain=_DOMAIN,
+        K=rows,
+        N=columns,
+        bits=8,
+        block_size=BLOCK,
+        accuracy_level=_INT8_ARITHMETIC,
+    )
+    return node, added
 
 
 def in_blocks(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:

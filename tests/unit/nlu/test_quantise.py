@@ -11,7 +11,7 @@ import pytest
 
 from bot.nlu import assets
 from bot.nlu.encoder import MIDDLE_LAYER, shared_encoder
-from bot.nlu.quantise import BLOCK, in_blocks, ready_to_run
+from bot.nlu.quantise import BLOCK, Likeness, in_blocks, ready_to_run
 
 TEXTS = ["hi", "cancel my number", "you charged me twice this month and nobody answers me, I want it back today"]
 
@@ -71,3 +71,16 @@ def test_blocks_are_off_by_half_a_step_at_most() -> None:
 def test_rows_that_fill_no_block_are_refused() -> None:
     with pytest.raises(ValueError, match="33 rows"):
         in_blocks(np.zeros((33, 2), np.float32))
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_likeness_is_the_cosine_of_unit_vectors(count: int) -> None:
+    chance = np.random.default_rng(2)
+    known = chance.normal(size=(500, 768)).astype(np.float32)
+    known /= np.linalg.norm(known, axis=1, keepdims=True)
+    near = known[:count] + 0.02 * chance.normal(size=(count, 768)).astype(np.float32)
+    near /= np.linalg.norm(near, axis=1, keepdims=True)
+    found = Likeness(known).of(near)
+    assert found.shape == (count, 500)
+    assert np.abs(found - near @ known.T).max() < 0.002
+    assert found.argmax(axis=1).tolist() == list(range(count))
