@@ -792,3 +792,7 @@ def _keep(error: Exception) -> str:
     except (OSError, SupportBotError):
         return f"{sentence} {error}"
     return f"{sentence} Details are in {_short(log)}."
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy import select, update
 
 from bot.conversation import history
-from bot.conversation.locks import EVERYTHING, Bus, Locks
+from bot.conversation.locks import EVERYTHING, Bus, Locks, next_hints
 from bot.conversation.messages import MessageView
 from bot.dialogue.asking import Asking, flows_from_slots
 from bot.services.ports import Clock
@@ -123,15 +123,12 @@ class PushDelivery:
             async with self._bus.listen(EVERYTHING) as hints:
                 await self._scan()
                 while True:
-                    try:
-                        hint = await asyncio.wait_for(hints.get(), SCAN_SECONDS)
-                    except asyncio.TimeoutError:
-                        hint = ""
-                    topic, _, what = hint.partition("\n")
-                    if not what:
-                        await self._scan()
-                    else:
-                        await self._heard(topic, what)
+                    for hint in await next_hints(hints, SCAN_SECONDS) or [""]:
+                        topic, _, what = hint.partition("\n")
+                        if not what:
+                            await self._scan()
+                        else:
+                            await self._heard(topic, what)
         finally:
             for task in self._tasks.values():
                 task.cancel()

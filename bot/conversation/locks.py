@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+import async_timeout
 import structlog
 from redis.exceptions import LockError, RedisError
 
@@ -20,6 +21,7 @@ _ROOM = 64  # hints that wait for a listener
 _ROOM_FOR_EVERYTHING = 4096
 _CHANNEL = "supportbot:bus"
 log = structlog.get_logger("supportbot.locks")
+T = TypeVar("T")
 
 
 class Locks(Protocol):
@@ -53,6 +55,22 @@ class Bus(Protocol):
     async def close(self) -> None:
         """Wake everybody a last time and stop."""
         ...
+
+
+async def next_hints(hints: asyncio.Queue[T], seconds: float) -> list[T]:
+    """The next hints, all that have come, waiting for one; none if nothing comes for that long.
+
+    Python 3.10's `asyncio.wait_for` forgets that its task was cancelled if a hint comes in the same moment: what runs
+    until it is cancelled would then run for good.
+    """
+    try:
+        async with async_timeout.timeout(seconds):
+            came = [await hints.get()]
+    except asyncio.TimeoutError:
+        return []
+    while not hints.empty():
+        came.append(hints.get_nowait())
+    return came
 
 
 class LocalLocks:

@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bot.conversation import history
+from bot.conversation.locks import next_hints
 from bot.conversation.people import DESK
 from bot.desk import cases, conversations
 from bot.desk.base import SESSION, Desk, signed_in
@@ -148,7 +149,8 @@ class _Live:
                     if time.monotonic() >= present_at + _PRESENT_SECONDS:
                         present_at = time.monotonic()
                         await self._be_present(watch.me.agent.id)
-                    for where, hint in await _next(hints, min(check_at, lists_at, look_at) - time.monotonic()):
+                    wait = max(0.01, min(check_at, lists_at, look_at) - time.monotonic())
+                    for where, hint in await next_hints(hints, wait):
                         if hint == "closing":
                             return
                         if where == 0:
@@ -297,17 +299,6 @@ async def _merged(queues: list[asyncio.Queue[str]]) -> AsyncIterator[asyncio.Que
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _next(hints: asyncio.Queue[tuple[int, str]], seconds: float) -> list[tuple[int, str]]:
-    """The next hints, all that have come; none if nothing comes for that long."""
-    try:
-        came = [await asyncio.wait_for(hints.get(), max(0.01, seconds))]
-    except asyncio.TimeoutError:
-        return []
-    while not hints.empty():
-        came.append(hints.get_nowait())
-    return came
 
 
 def _moment(text: str) -> datetime | None:

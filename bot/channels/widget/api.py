@@ -23,6 +23,7 @@ from bot.channels.widget import schemas, sessions
 from bot.channels.widget.links import SignedLinks
 from bot.conversation import history
 from bot.conversation.gateway import Gateway
+from bot.conversation.locks import next_hints
 from bot.conversation.messages import AttachmentView, InboundMessage, MessageView, Reply
 from bot.errors import InvalidInput, NotAuthenticated, NotFound, TooLarge, UnknownBrand
 from bot.policy.facts import Facts
@@ -352,13 +353,8 @@ class _Api:
 
 async def _next(hints: asyncio.Queue[str]) -> str:
     """The latest hint there is, waiting for one; empty when none came. Somebody who typed before that has finished."""
-    try:
-        hint = await asyncio.wait_for(hints.get(), _POLL_SECONDS)
-    except asyncio.TimeoutError:
-        return ""
-    while hint != "closing" and not hints.empty():
-        hint = hints.get_nowait()
-    return hint
+    came = await next_hints(hints, _POLL_SECONDS)
+    return "closing" if "closing" in came else came[-1] if came else ""
 
 
 async def _json(request: Request) -> Any:

@@ -487,6 +487,29 @@ async def test_what_a_process_left_half_done_is_not_done_twice(settings: Setting
         assert len(fresh) == 1, fresh
 
 
+async def test_of_two_files_of_one_name_the_second_is_not_taken_for_the_first(
+    settings: Settings, clock: FakeClock
+) -> None:
+    """It died after Slack had the first one's file, and before it had its message."""
+    server = SlackServer("socket")
+    server.room("T0EXAMPLE", DESK)
+    async with server.running():
+        async with started(settings, server, ScriptedEngine(), clock, rooms={"joltsms": DESK}) as town:
+            counter = await a_customer_waits(town)
+            await counter.customer("hello?")
+            await server.until(lambda: any("hello?" in text for text in counter.thread()))
+            server.troubles["chat.postMessage"].append(Trouble(429, retry_after=60, times=9))
+            await counter.customer("look", counter.attach("log.txt", b"one"))
+            await server.until(lambda: len(counter.uploads()) == 1)
+            await counter.customer("and this", counter.attach("log.txt", b"two"))
+        server.troubles.clear()
+        async with started(settings, server, ScriptedEngine(), clock, rooms={"joltsms": DESK}) as town:
+            counter.town = town
+            await server.until(lambda: any("and this" in text for text in counter.thread()))
+        assert len(counter.uploads()) == 2
+        assert [sum(part in text for text in counter.thread()) for part in ("look", "and this")] == [1, 1]
+
+
 async def test_what_the_customer_edited_or_deleted_is_told_in_the_thread(counter: Counter) -> None:
     await counter.card("asked for a person")
     await counter.customer("my number is 0107")

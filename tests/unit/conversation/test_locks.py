@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from bot.conversation.locks import LocalBus, LocalLocks, Locks, RedisBus, RedisLocks
+from bot.conversation.locks import LocalBus, LocalLocks, Locks, RedisBus, RedisLocks, next_hints
 from bot.errors import Unavailable
 from tests.valkey import Valkey
 
@@ -233,3 +233,27 @@ async def test_in_an_outage_listeners_of_the_same_process_are_still_told(valkey_
             await bus.publish("c-1", "message")
             assert await asyncio.wait_for(hints.get(), SOON) == "message"
         await bus.close()
+
+
+async def test_whoever_waits_for_hints_can_be_cancelled_in_the_moment_that_one_comes() -> None:
+    hints: asyncio.Queue[str] = asyncio.Queue()
+
+    async def listens() -> None:
+        while True:
+            await next_hints(hints, SOON)
+
+    task = asyncio.create_task(listens())
+    await asyncio.sleep(0)
+    hints.put_nowait("message")
+    task.cancel()
+    await asyncio.wait([task], timeout=SOON)
+    assert task.cancelled()
+
+
+async def test_all_hints_that_have_come_are_given_at_once_and_none_is_lost_to_the_clock() -> None:
+    hints: asyncio.Queue[str] = asyncio.Queue()
+    assert await next_hints(hints, 0.01) == []
+    for hint in ("a", "b"):
+        hints.put_nowait(hint)
+    assert await next_hints(hints, SOON) == ["a", "b"]
+    assert await next_hints(hints, 0.01) == []

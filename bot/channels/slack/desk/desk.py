@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,6 +26,7 @@ from bot.channels.slack.places import CHANNEL, Place
 from bot.channels.slack.tokens import Installation
 from bot.conversation import history
 from bot.conversation.history import Change
+from bot.conversation.locks import next_hints
 from bot.conversation.messages import MessageView
 from bot.conversation.people import DESK
 from bot.errors import SupportBotError
@@ -64,12 +64,7 @@ class SlackDesk:
             while True:
                 await self.refresh()
                 pause = self._quiet_until - time.monotonic()
-                try:
-                    await asyncio.wait_for(hints.get(), pause if pause > 0 else REFRESH_SECONDS)
-                    while not hints.empty():
-                        hints.get_nowait()
-                except asyncio.TimeoutError:
-                    continue
+                await next_hints(hints, pause if pause > 0 else REFRESH_SECONDS)
 
     async def refresh(self) -> None:
         """Bring every card and thread up to date; one that cannot be is logged and tried at the next round.
@@ -199,9 +194,11 @@ class SlackDesk:
         if thread.id not in self._ours:
             there = await files.arrived(self._kit, installation, thread.room, ts)
             self._ours.add(thread.id)
+        uploaded: Collection[str] = there
         for message, ours in fresh.messages:
             if not ours and message.id not in there:
-                await self._pass_on(installation, thread, ts, fresh, message, there)
+                await self._pass_on(installation, thread, ts, fresh, message, uploaded)
+                uploaded = ()  # files go before their message: those without one were the first's
             await self._note(thread.id, last_seq=message.seq)
         for change in fresh.changes:
             if change.id not in there:
@@ -218,11 +215,12 @@ class SlackDesk:
         ts: str,
         fresh: _Fresh,
         message: MessageView,
-        there: Mapping[str, str],
+        uploaded: Collection[str],
     ) -> None:
+        """Put a message into the thread, and before it its files but those `uploaded`, by their names."""
         notes = []
         for attachment in message.attachments:
-            if attachment.name in there:
+            if attachment.name in uploaded:
                 continue
             try:
                 await files.upload(self._kit, installation, thread.room, ts, thread.conversation_id, attachment)
