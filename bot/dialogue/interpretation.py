@@ -93,6 +93,14 @@ _BEFORE_A_REQUEST = re.compile(rf"\s+(?={_REQUEST})", re.I)
 _ASKS_FOR = re.compile(rf"^\W*(?:(?:so|but|also|and|ok|okay|now|then|just)\b\W*)*{_REQUEST}|\?\s*$", re.I)
 _TURNS = re.compile(r",?\s+\b(?:but|just|instead|only)\b,?\s+|\s+[-–—]+\s+", re.I)
 _ASKED_BEFORE = re.compile(r"^\W*(?:i|to|you|u|we)\W*$", re.I)
+_ABOUT_MONEY = frozenset({"report_duplicate_charge", "request_refund"})
+# "I want it back": what it is was said before, and beside a charge it is no number or plan.
+_POINTS_BACK = re.compile(
+    r"^\W*(?:(?:and|so|but|now|please|pls|just|i|we|you|can|could|should|must|will|would|want|wanna|need|like|to|have|get|"
+    r"give|send|pay|put|me|us)\W+|i'd\W+|we'd\W+){1,12}(?:it|that|this|them|those|mine)(?: all)? back"
+    r"(?:\W+(?:now|please|pls|today|asap|immediately|right|away|to|me|my|on|card|account|the|same))*\W*$",
+    re.I,
+)
 _MOST_CLAUSES = 5
 _MOST_CLAUSES_OF_A_STORY = 14
 _RUN_ON = 8  # words without an end: then requests are told apart by how they begin
@@ -359,6 +367,8 @@ def _several(model: Interpretation, clauses: Sequence[Mapping[str, Any]]) -> Int
     """
     live = [clause for clause in clauses if not denies(clause["text"])]
     denied = len(live) < len(clauses)
+    if any(clause["intent"]["name"] in _ABOUT_MONEY and is_clear(clause) for clause in live):
+        live = [clause for clause in live if not _POINTS_BACK.match(clause["text"])] or live
     clear = [(c["intent"]["name"], c["text"]) for c in live if is_clear(c)]
     said = [intent for intent, words in clear if intent not in _SMALL_TALK and _wishes(intent, words)]
     whole = model.verdict == "answer" and model.intent in SERVABLE and not denied

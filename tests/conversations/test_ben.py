@@ -63,6 +63,13 @@ async def test_an_amount_however_it_is_said_is_said_back_with_its_charges(chat: 
     assert "USD 15.00 is refunded" in given
 
 
+async def test_what_is_wanted_back_is_the_charge_and_nothing_else(chat: Start) -> None:
+    ben = chat(BEN)
+    told = await ben.say("you charged me fifteen bucks twice!! i want it back")
+    assert "USD 15.00 is refunded" in told
+    assert "cancellation" not in told
+
+
 async def test_an_amount_that_was_never_charged_is_said_back_and_changes_nothing_that_the_ledger_proves(
     chat: Start,
 ) -> None:

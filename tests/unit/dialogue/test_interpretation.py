@@ -233,6 +233,17 @@ def test_clear_wishes_in_clauses_are_served_one_after_another_questions_first() 
     assert several(whole, cancel, cancel) == ("cancel_subscription",)
 
 
+def test_what_is_wanted_back_beside_a_charge_is_the_money() -> None:
+    twice = parsed("you charged me twice", "report_duplicate_charge")
+    back = parsed("I'd like it back on my card please", "resume_subscription")
+    whole = parsed("the whole of it", "report_duplicate_charge")
+    assert several(whole, twice, back) == ("report_duplicate_charge",)
+    number = parsed("and I want my number back", "resume_subscription")
+    assert several(whole, twice, number) == ("report_duplicate_charge", "resume_subscription")
+    cancelled = parsed("I cancelled my number", "cancel_subscription")
+    assert "resume_subscription" in several(parsed("the whole of it", "resume_subscription"), cancelled, back)
+
+
 @pytest.mark.parametrize(
     ("specific", "general"),
     [(specific, general) for specific, included in INCLUDES.items() for general in sorted(included)],
