@@ -43,7 +43,7 @@ def _database(settings: Settings) -> None:
     url = make_url(settings.database_url)
     if url.drivername == "sqlite":
         Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    store = Store(make_engine(settings.database_url))
+    store = Store(make_engine(settings.database_url), address_key=settings.address_key())
     try:
         if not schema.is_current(store.engine):
             with step("Database") as at:

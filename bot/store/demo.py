@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
 
 from bot.errors import InvalidInput, NotFound
 from bot.ids import new_id
@@ -17,7 +18,7 @@ from bot.policy.decision import Decision as PolicyDecision
 from bot.policy.decision import EventKind, Outcome, Request, RequestKind, Source
 from bot.policy.reminders import IRREVERSIBLE, REMIND, reminder_dates
 from bot.store import tables as t
-from bot.store.erased import address_digest, find
+from bot.store.erased import address_digest, find, key_digests
 from bot.store.unit_of_work import Store, UnitOfWork
 
 _JOLT, _SMARTER, _SMRT = "joltsms", "smartercontact", "smrtphone"
@@ -111,9 +112,11 @@ def canned_replies(brand: str) -> dict[str, str]:
 def seed(store: Store, *, now: datetime) -> int:
     """Add the demo customers that are missing, with their history relative to `now`; returns how many were added.
 
-    Safe to repeat: a customer that exists is left as it is, so that what was tried in a demo stays.
+    Safe to repeat: a customer that exists is left as it is, so that what was tried in a demo stays. One whose address
+    is kept under another key than this store has is known by the rest of their rows.
     """
     with store.write() as uow:
+        key_digests(uow)
         added = sum(_Scene(uow, now.replace(microsecond=0)).play(who, brand) for brand, who in _everybody())
         uow.commit()
     return added
@@ -144,9 +147,13 @@ class _Scene:
         customer = t.Customer(
             id=new_id("cus"), brand=brand, email=who.email, name=who.name, created_at=self._ago(days=200)
         )
-        self._uow.add(customer)
         story: Callable[[t.Customer], None] = getattr(self, "_" + who.email.split("@")[0])
-        story(customer)
+        try:
+            with self._uow.session.begin_nested():
+                self._uow.add(customer)
+                story(customer)
+        except IntegrityError:
+            return False
         return True
 
     # --- JoltSMS

@@ -70,6 +70,22 @@ def here(
     return run
 
 
+# --- set-up ----------------------------------------------------------------------------------------------------------
+
+
+def test_setting_up_again_after_serving_has_nothing_to_do(environment: dict[str, str], tmp_path: Path) -> None:
+    """As `make run` does it the second time."""
+    fresh = {**environment, "SUPPORTBOT_VAR": str(tmp_path)}
+    told = []
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "deploy/prepare.py"], capture_output=True, text=True, env=fresh)
+        assert done.returncode == 0, done.stderr
+        told.append("14 customers" in done.stdout + done.stderr)
+        chat = [PROGRAM, "chat", "--brand", "joltsms", "--as", "ava@jolt.example"]
+        assert subprocess.run(chat, input=b"thanks\n", capture_output=True, env=fresh).returncode == 0
+    assert told == [True, False]
+
+
 # --- parse -----------------------------------------------------------------------------------------------------------
 
 

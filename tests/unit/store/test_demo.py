@@ -38,6 +38,15 @@ def test_seeding_again_adds_nothing(demo_store: Store) -> None:
     assert {email: show(demo_store, email) for email in EVERYBODY} == before
 
 
+@pytest.mark.parametrize(("before", "after"), [(b"", b"key"), (b"key", b""), (b"key", b"another"), (b"key", b"key")])
+def test_an_erased_customer_is_known_whatever_keys_his_address(store: Store, before: bytes, after: bytes) -> None:
+    assert seed(Store(store.engine, address_key=before), now=START) == 14
+    again = Store(store.engine, address_key=after)
+    assert [seed(again, now=START + timedelta(days=1)) for _ in range(2)] == [0, 0]
+    with again.read() as uow:
+        assert uow.session.query(t.Customer).count() == 14
+
+
 def test_a_missing_customer_is_added_without_touching_the_others(demo_store: Store) -> None:
     with demo_store.write() as uow:
         lee = uow.session.query(t.Customer).filter_by(email="lee@smrt.example").one()
