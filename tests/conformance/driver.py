@@ -53,6 +53,9 @@ class Interruptible:
     async def parse(self, text: str, *, metadata: Any = None) -> dict[str, Any]:
         return await self._engine.parse(text, metadata=metadata)
 
+    def foresee(self, texts: Sequence[str]) -> None:
+        self._engine.foresee(texts)
+
     async def answer(self, turn: EngineTurn, state: DialogueState | None) -> EngineResult:
         if self.stand_still:
             self.standing.set()
