@@ -9,7 +9,7 @@ from itertools import count, takewhile
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from bot.policy.dates import Shift, days_between, shift
 from bot.policy.decision import EventKind
@@ -25,6 +25,35 @@ _PROMISED = {
     EventKind.ERASE_DATA.value: "data_deleted_at",
 }
 _REGISTRATION_STATES = ("active", "pending", "ended")
+
+# Asked for every decision, so made once.
+_WALLET = select(t.Wallet).where(t.Wallet.account_id == bindparam("account")).limit(1)
+_RELEASES_DUE = select(t.LifecycleEvent.subject_id).where(
+    t.LifecycleEvent.account_id == bindparam("account"),
+    t.LifecycleEvent.kind == EventKind.RELEASE_NUMBER.value,
+    t.LifecycleEvent.status == "scheduled",
+    t.LifecycleEvent.due_at <= bindparam("now"),
+)
+_NUMBERS_HELD = (
+    select(t.PhoneNumber)
+    .where(t.PhoneNumber.account_id == bindparam("account"), t.PhoneNumber.status.in_(HELD))
+    .order_by(t.PhoneNumber.e164)
+)
+_UNSENT_FROM = select(t.ScheduledMessage).where(
+    t.ScheduledMessage.account_id == bindparam("account"),
+    t.ScheduledMessage.send_at >= bindparam("end"),
+    t.ScheduledMessage.status.in_(("scheduled", "credited")),
+)
+_REGISTRATIONS = select(t.Registration.status).where(t.Registration.account_id == bindparam("account"))
+_PROMISED_EVENTS = (
+    select(t.LifecycleEvent)
+    .where(
+        t.LifecycleEvent.account_id == bindparam("account"),
+        t.LifecycleEvent.kind.in_(list(_PROMISED)),
+        t.LifecycleEvent.status.in_(bindparam("statuses", expanding=True)),
+    )
+    .order_by(t.LifecycleEvent.due_at)
+)
 
 
 @dataclass(frozen=True)
@@ -102,7 +131,7 @@ def account_facts(
         **promised,
     }
     values |= _fee_facts([number for number in numbers if number.subscription_id is None], circle, zone)
-    wallet = row(uow, select(t.Wallet).where(t.Wallet.account_id == account_id))
+    wallet = row(uow, _WALLET, account=account_id)
     if wallet is not None and wallet.currency == currency:
         values["wallet_minor"] = wallet.balance_minor
     return values | _unsent(uow, circle, account_id, currency)
@@ -110,15 +139,8 @@ def account_facts(
 
 def _numbers(uow: UnitOfWork, account_id: str, removing: Collection[str], now: datetime) -> list[Any]:
     """The numbers held that nobody asked to remove and whose release is not due."""
-    due = select(t.LifecycleEvent.subject_id).where(
-        t.LifecycleEvent.account_id == account_id,
-        t.LifecycleEvent.kind == EventKind.RELEASE_NUMBER.value,
-        t.LifecycleEvent.status == "scheduled",
-        t.LifecycleEvent.due_at <= now,
-    )
-    gone = {*removing, *rows(uow, due)}
-    held = select(t.PhoneNumber).where(t.PhoneNumber.account_id == account_id, t.PhoneNumber.status.in_(HELD))
-    return [number for number in rows(uow, held.order_by(t.PhoneNumber.e164)) if number.id not in gone]
+    gone = {*removing, *rows(uow, _RELEASES_DUE, account=account_id, now=now)}
+    return [number for number in rows(uow, _NUMBERS_HELD, account=account_id) if number.id not in gone]
 
 
 def _fee_facts(numbers: list[Any], circle: Circle, zone: ZoneInfo) -> dict[str, Any]:
@@ -149,12 +171,7 @@ def _unsent(uow: UnitOfWork, circle: Circle, account_id: str, currency: str) -> 
     end = end_of(circle.subject) if circle.subject else circle.ends_at
     if end is None:
         return {}
-    late = select(t.ScheduledMessage).where(
-        t.ScheduledMessage.account_id == account_id,
-        t.ScheduledMessage.send_at >= end,
-        t.ScheduledMessage.status.in_(("scheduled", "credited")),
-    )
-    found = rows(uow, late)
+    found = rows(uow, _UNSENT_FROM, account=account_id, end=end)
     if any(message.currency != currency for message in found):
         return {}
     waiting = [message for message in found if message.status == "scheduled"]
@@ -175,7 +192,7 @@ def _paid(messages: list[Any]) -> int:
 
 def _registration(uow: UnitOfWork, account_id: str, ends_at: datetime | None, now: datetime) -> str:
     """The best state among the account's registrations; one whose end is due has ended."""
-    found = set(rows(uow, select(t.Registration.status).where(t.Registration.account_id == account_id)))
+    found = set(rows(uow, _REGISTRATIONS, account=account_id))
     best = next((state for state in _REGISTRATION_STATES if state in found), "none")
     return "ended" if best != "none" and ends_at is not None and ends_at <= now else best
 
@@ -186,16 +203,7 @@ def _promised(uow: UnitOfWork, circle: Circle, account_id: str) -> dict[str, dat
     The release of a number that a subscription rents is that subscription's own matter.
     """
     renews = any(each.status == "active" for each in circle.live)
-    event = t.LifecycleEvent
-    events = rows(
-        uow,
-        select(event)
-        .where(
-            event.account_id == account_id,
-            event.kind.in_(_PROMISED),
-            event.status.in_(("scheduled",) if renews else ("scheduled", "done")),
-        )
-        .order_by(event.due_at),
-    )
+    statuses = ["scheduled"] if renews else ["scheduled", "done"]
+    events = rows(uow, _PROMISED_EVENTS, account=account_id, statuses=statuses)
     rented = {each.number_id for each in circle.held}
     return {_PROMISED[each.kind]: each.due_at for each in events if each.subject_id not in rented}

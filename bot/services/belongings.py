@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from bot.policy.decision import EventKind
 from bot.policy.pack import Pack
@@ -17,6 +17,19 @@ from bot.store import tables as t
 from bot.store.unit_of_work import UnitOfWork
 
 _GONE = ("released", "removed")
+
+# Asked for every decision, so made once.
+_DUE = select(t.LifecycleEvent).where(
+    t.LifecycleEvent.account_id == bindparam("account"),
+    t.LifecycleEvent.status == "scheduled",
+    t.LifecycleEvent.due_at <= bindparam("now"),
+)
+_RECORDINGS = select(t.Recordings).where(t.Recordings.account_id == bindparam("account")).limit(1)
+_NUMBERS_NOT_ERASED = (
+    select(t.PhoneNumber)
+    .where(t.PhoneNumber.account_id == bindparam("account"), t.PhoneNumber.e164 != "")
+    .order_by(t.PhoneNumber.e164)
+)
 
 
 def belonging_facts(uow: UnitOfWork, account: Any, now: datetime) -> dict[str, Any]:
@@ -71,10 +84,8 @@ def _status(circle: Circle, subscription: SubscriptionView) -> str:
 
 def _due(uow: UnitOfWork, account_id: str, now: datetime) -> dict[str, set[str]]:
     """What should have happened by now and was not carried out yet: the subjects, by the event's kind."""
-    event = t.LifecycleEvent
-    late = select(event).where(event.account_id == account_id, event.status == "scheduled", event.due_at <= now)
     due: dict[str, set[str]] = {}
-    for each in rows(uow, late):
+    for each in rows(uow, _DUE, account=account_id, now=now):
         due.setdefault(each.kind, set()).add(each.subject_id)
     return due
 
@@ -82,13 +93,12 @@ def _due(uow: UnitOfWork, account_id: str, now: datetime) -> dict[str, set[str]]
 def _recordings(uow: UnitOfWork, account_id: str, due: dict[str, set[str]]) -> int | None:
     if due.keys() & {EventKind.DELETE_RECORDINGS.value, EventKind.ERASE_DATA.value}:
         return 0
-    kept = row(uow, select(t.Recordings).where(t.Recordings.account_id == account_id))
+    kept = row(uow, _RECORDINGS, account=account_id)
     return None if kept is None else int(kept.count)
 
 
 def _number_facts(uow: UnitOfWork, account_id: str, due: set[str]) -> dict[str, Any]:
-    known = select(t.PhoneNumber).where(t.PhoneNumber.account_id == account_id, t.PhoneNumber.e164 != "")  # not erased
-    numbers = rows(uow, known.order_by(t.PhoneNumber.e164))
+    numbers = rows(uow, _NUMBERS_NOT_ERASED, account=account_id)
     held = {each.e164 for each in numbers if each.status in HELD and each.id not in due}
     ported = [each.e164 for each in numbers if each.status == "ported_out"]
     lost = [each.e164 for each in numbers if each.status in _GONE or (each.status in HELD and each.id in due)]

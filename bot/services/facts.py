@@ -44,6 +44,30 @@ _CHARGES = (
 )
 _CREDITED = select(t.Credit.charge_id).where(t.Credit.charge_id.in_(bindparam("charges", expanding=True)))
 _REFUNDED = select(t.Refund).where(t.Refund.charge_id.in_(bindparam("charges", expanding=True)))
+_ACCOUNT = select(t.Account).where(t.Account.id == bindparam("account"))
+_LAST_CANCELLATION = (
+    select(t.Cancellation)
+    .where(t.Cancellation.subscription_id == bindparam("subscription"))
+    .order_by(t.Cancellation.requested_at.desc(), t.Cancellation.id.desc())
+    .limit(1)
+)
+_LAST_SMS = select(func.max(t.InboundSms.received_at)).where(t.InboundSms.phone_number_id == bindparam("number"))
+_RELEASE_DUE = (
+    select(t.LifecycleEvent.id)
+    .where(
+        t.LifecycleEvent.kind == EventKind.RELEASE_NUMBER.value,
+        t.LifecycleEvent.subject_id == bindparam("number"),
+        t.LifecycleEvent.status == "scheduled",
+        t.LifecycleEvent.due_at <= bindparam("now"),
+    )
+    .limit(1)
+)
+_LAST_INVESTIGATION = (
+    select(t.Investigation)
+    .where(t.Investigation.phone_number_id == bindparam("number"))
+    .order_by(t.Investigation.opened_at.desc(), t.Investigation.id.desc())
+    .limit(1)
+)
 _WAITING = select(t.Approval).where(
     t.Approval.charge_id.in_(bindparam("charges", expanding=True)), t.Approval.status == "pending"
 )
@@ -185,7 +209,7 @@ def _subject(
 
 
 def _membership_facts(uow: UnitOfWork, account_id: str, role: str, now: datetime) -> dict[str, Any]:
-    account = row(uow, select(t.Account).where(t.Account.id == account_id))
+    account = row(uow, _ACCOUNT, account=account_id)
     return {
         "role": role,
         "country": account.country,
@@ -239,12 +263,7 @@ def _shared_facts(uow: UnitOfWork, circle: Circle) -> dict[str, Any]:
 
 
 def _cancellation_facts(uow: UnitOfWork, subject: SubscriptionView, now: datetime) -> dict[str, Any]:
-    last = row(
-        uow,
-        select(t.Cancellation)
-        .where(t.Cancellation.subscription_id == subject.id)
-        .order_by(t.Cancellation.requested_at.desc(), t.Cancellation.id.desc()),
-    )
+    last = row(uow, _LAST_CANCELLATION, subscription=subject.id)
     if last is None or last.status == "undone":
         return {"cancellation_status": "undone" if last else "none"}
     known = {"cancelled_at": last.requested_at, "effective_at": last.effective_at, "undo_until": last.undo_until}
@@ -257,9 +276,7 @@ def _number_facts(uow: UnitOfWork, subject: SubscriptionView, now: datetime) -> 
     status = _NUMBER_STATUS[subject.number_status or ""]
     if status in accounts.HELD and subject.cancellation is not None and _release_is_due(uow, subject.number_id, now):
         status = "released"
-    last_sms = uow.session.execute(
-        select(func.max(t.InboundSms.received_at)).where(t.InboundSms.phone_number_id == subject.number_id)
-    ).scalar()
+    last_sms = row(uow, _LAST_SMS, number=subject.number_id)
     values: dict[str, Any] = {
         "number_status": status,
         "number": show_number(subject.number or ""),
@@ -270,22 +287,11 @@ def _number_facts(uow: UnitOfWork, subject: SubscriptionView, now: datetime) -> 
 
 
 def _release_is_due(uow: UnitOfWork, number_id: str | None, now: datetime) -> bool:
-    due = select(t.LifecycleEvent.id).where(
-        t.LifecycleEvent.kind == EventKind.RELEASE_NUMBER.value,
-        t.LifecycleEvent.subject_id == number_id,
-        t.LifecycleEvent.status == "scheduled",
-        t.LifecycleEvent.due_at <= now,
-    )
-    return row(uow, due) is not None
+    return row(uow, _RELEASE_DUE, number=number_id, now=now) is not None
 
 
 def _investigation_facts(uow: UnitOfWork, subject: SubscriptionView) -> dict[str, Any]:
-    latest = row(
-        uow,
-        select(t.Investigation)
-        .where(t.Investigation.phone_number_id == subject.number_id)
-        .order_by(t.Investigation.opened_at.desc(), t.Investigation.id.desc()),
-    )
+    latest = row(uow, _LAST_INVESTIGATION, number=subject.number_id)
     if latest is None:
         return {}
     if latest.status == "open":

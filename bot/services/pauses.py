@@ -26,6 +26,13 @@ _LATEST = (
     .order_by(t.Pause.requested_at, t.Pause.id)
 )
 
+_BEGAN = select(func.count(t.Pause.id)).where(
+    t.Pause.subscription_id == bindparam("subscription"),
+    t.Pause.status != "undone",
+    t.Pause.starts_at <= bindparam("now"),
+    t.Pause.starts_at > bindparam("since"),
+)
+
 
 def latest(uow: UnitOfWork, subscription_ids: Iterable[str]) -> dict[str, PauseView]:
     """The latest pause of each of these subscriptions that was not called off, by subscription."""
@@ -49,13 +56,8 @@ def view(pause: Any) -> PauseView:
 
 def facts(uow: UnitOfWork, pause: PauseView | None, subscription_id: str, *, now: datetime) -> dict[str, Any]:
     """The facts about a subscription's pauses at `now`: one whose date has passed counts as begun, or as over."""
-    began = select(func.count(t.Pause.id)).where(
-        t.Pause.subscription_id == subscription_id,
-        t.Pause.status != "undone",
-        t.Pause.starts_at <= now,
-        t.Pause.starts_at > now - timedelta(days=365),
-    )
-    values: dict[str, Any] = {"pause_status": "none", "pauses_last_year": int(uow.session.execute(began).scalar_one())}
+    began = row(uow, _BEGAN, subscription=subscription_id, since=now - timedelta(days=365), now=now)
+    values: dict[str, Any] = {"pause_status": "none", "pauses_last_year": int(began)}
     if pause is None:
         return values
     ends_at = pause.ended_at or pause.resumes_at

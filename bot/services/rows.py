@@ -25,9 +25,9 @@ def rows(uow: UnitOfWork, statement: Any, **values: Any) -> list[Any]:
     return list(uow.session.execute(statement, values or None, execution_options=_AS_STORED).scalars())
 
 
-def row(uow: UnitOfWork, statement: Any) -> Any:
-    """The first row found, as `rows` reads it, or None."""
-    return next(iter(rows(uow, statement.limit(1))), None)
+def row(uow: UnitOfWork, statement: Any, **values: Any) -> Any:
+    """The first row found, as `rows` reads it, or None. A statement with bind parameters brings a limit of its own."""
+    return next(iter(rows(uow, statement if values else statement.limit(1), **values)), None)
 
 
 def roles(uow: UnitOfWork, customer_id: str) -> dict[str, str]:
