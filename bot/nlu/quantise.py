@@ -10,9 +10,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# Weights that share a scale. Longer blocks are hardly faster: of 12 tokens 32 take 2.6 ms where 128 take 2.2, and
-# leave cosines of 0.9994 and 0.998 to the vectors that the file's own way of computing (4.0 ms) gives.
-BLOCK = 32
+# Weights that share a scale. In blocks of 32, 64 and 128 twelve tokens take 2.6, 2.5 and 2.2 ms (4.0 in the file's own
+# way of computing), and their vectors have cosines of 0.9995, 0.999 and 0.998 to those of the file's own way.
+BLOCK = 64
 _DOMAIN = "com.microsoft"
 _INT8_ARITHMETIC = 4  # the operator's `accuracy_level`: what comes in is taken in blocks of 8 bits, too
 
@@ -21,7 +21,7 @@ def ready_to_run(model: bytes, middle_layer: str) -> bytes:
     """An ONNX model that multiplies with 8 bits where it stores 8 bits, and that has one inner tensor more as output.
 
     The file stores matrices in 8 bits, one scale a column, and means them to be unpacked to 32 bits when loaded. With
-    a scale for every 32 weights, and for as many of the values that come in, onnxruntime's `MatMulNBits` multiplies
+    a scale for every 64 weights, and for as many of the values that come in, onnxruntime's `MatMulNBits` multiplies
     8 bits with 8 bits and needs no unpacking. With a scale for all values that come in, as in its older way of
     quantising, the vectors of short texts are off by far more than understanding can take (cosines of 0.93).
     """
@@ -58,7 +58,7 @@ class Likeness:
     """
 
     def __init__(self, known: NDArray[np.float32]) -> None:
-        """`known` has a vector a row. Raises ValueError if their length is no multiple of 32."""
+        """`known` has a vector a row. Raises ValueError if their length is no multiple of 64."""
         import onnx
         import onnxruntime
 
@@ -122,9 +122,9 @@ def _product(left: str, name: str, weights: NDArray[np.float32], output: str) ->
 
 
 def in_blocks(weights: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-    """A matrix (k, n) as `MatMulNBits` wants it: bytes of which 128 is zero, shape (n, k / 32, 32), and their scales.
+    """A matrix (k, n) as `MatMulNBits` wants it: bytes of which 128 is zero, shape (n, k / 64, 64), and their scales.
 
-    Raises ValueError where k is no multiple of 32.
+    Raises ValueError where k is no multiple of 64.
     """
     rows, columns = weights.shape
     if rows % BLOCK:
