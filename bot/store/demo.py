@@ -18,7 +18,7 @@ from bot.policy.decision import Decision as PolicyDecision
 from bot.policy.decision import EventKind, Outcome, Request, RequestKind, Source
 from bot.policy.reminders import IRREVERSIBLE, REMIND, reminder_dates
 from bot.store import tables as t
-from bot.store.erased import address_digest, find, key_digests
+from bot.store.erased import address_digest, find
 from bot.store.unit_of_work import Store, UnitOfWork
 
 _JOLT, _SMARTER, _SMRT = "joltsms", "smartercontact", "smrtphone"
@@ -116,7 +116,6 @@ def seed(store: Store, *, now: datetime) -> int:
     is kept under another key than this store has is known by the rest of their rows.
     """
     with store.write() as uow:
-        key_digests(uow)
         added = sum(_Scene(uow, now.replace(microsecond=0)).play(who, brand) for brand, who in _everybody())
         uow.commit()
     return added

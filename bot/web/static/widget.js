@@ -630,12 +630,8 @@
     }
 
     handle({ event, data }) {
-      let value;
-      try {
-        value = JSON.parse(data);
-      } catch {
-        return;
-      }
+      const value = parsed(data);
+      if (value === null) return;
       if (event === 'message') this.take(value, { live: true });
       else if (event === 'typing') this.setTyping(value.on && value.author !== 'customer' ? value.author : null);
       else if (event === 'state') {

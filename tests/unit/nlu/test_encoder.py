@@ -28,7 +28,8 @@ def test_many_at_once_are_the_same_as_one_by_one() -> None:
     alone = np.stack([encoder.layers(text) for text in texts])
     few = SentenceEncoder(assets.verify(assets.ENCODER), assets.verify(assets.TOKENIZER)).layers_of_few(texts)
     assert np.allclose(np.stack(few), alone, atol=1e-5)  # shorter ones are padded
-    assert np.allclose(encoder.layers_of_all(texts), alone, atol=1e-5)
+    assert np.array_equal(encoder.layers_of_all(texts), alone)
+    assert np.array_equal(encoder.encode_all(texts), np.stack([encoder.encode(text) for text in texts]))
 
 
 def test_of_a_few_only_those_not_remembered_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
